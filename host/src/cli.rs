@@ -5,6 +5,7 @@ mod go_flags;
 mod objects;
 mod pairs;
 mod plugin;
+mod plugin_directories;
 mod send;
 
 use std::ffi::OsString;
@@ -21,6 +22,8 @@ pub use self::objects::{ObjectName, OutputFormat, StatusFlags, SyncFlags};
 #[cfg(feature = "authoring")]
 pub use self::plugin::{BuildFlags, Language, NewFlags, TestFlags};
 pub use self::plugin::{CheckFlags, LimitFlags, ListFlags, PluginCommand, PluginRunFlags};
+use self::plugin_directories::PluginDirectory;
+pub use self::plugin_directories::plugin_directories;
 pub use self::send::{Provider, SendFlags};
 use crate::telemetry;
 
@@ -233,6 +236,7 @@ pub struct RunFlags {
         long,
         env = "STOKER_PLUGIN_DIR",
         value_delimiter = ':',
+        value_parser = PluginDirectory,
         value_name = "DIR"
     )]
     pub plugin_dir: Vec<PathBuf>,

@@ -13,7 +13,9 @@ use stoker_git::{AllowedHosts, HostPattern};
 pub use error::ConfigError;
 
 use crate::auth::AuthConfig;
-use crate::cli::{AgentRoleKind, CERT_KEY, CERT_NAME, DEFAULT_AGENT_IMAGE, RunFlags};
+use crate::cli::{
+    AgentRoleKind, CERT_KEY, CERT_NAME, DEFAULT_AGENT_IMAGE, RunFlags, plugin_directories,
+};
 use crate::controller::AgentRole;
 use crate::plugin::{Limits, SettingsSource};
 use crate::receiver::{Bounds, Networks};
@@ -117,7 +119,7 @@ impl TryFrom<RunFlags> for HostConfig {
                 &flags.health_probe_bind_address,
             )?,
             metrics: address("--metrics-bind-address", &flags.metrics_bind_address)?,
-            plugin_directories: flags.plugin_dir,
+            plugin_directories: plugin_directories(flags.plugin_dir),
             watches_plugin_maps: flags.plugin_watch_configmaps,
             plugin_settings: SettingsSource {
                 file: flags.plugin_settings,

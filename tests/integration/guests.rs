@@ -104,6 +104,8 @@ async fn a_body_that_is_not_json_is_for_a_guest_that_can_use_it() -> Result<()> 
             (status, Some(reason)),
             "{behaviour} {answer:?}"
         );
+        let plugin = (behaviour != "not-mine").then_some("hostile");
+        assert_eq!(answer.body["plugin"].as_str(), plugin, "{behaviour}");
     }
     Ok(())
 }

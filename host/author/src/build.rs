@@ -1,12 +1,13 @@
 //! Builds the component of a project, in any language.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use stoker_guest_build::{Recipe, componentize};
 
 use super::error::AuthorError;
-use super::manifest::{MANIFEST, Manifest};
+use super::manifest::{MANIFEST, Manifest, WIT};
 use super::project::Project;
 use super::{cargo, file, manifest};
 
@@ -60,15 +61,14 @@ fn component(
         [0, b'a', b's', b'm', _, _, 0, 0, ..] => {}
         _ => return Err(AuthorError::NotWasm(output.to_owned())),
     }
-    let wit = manifest.map_or_else(manifest::default_wit, |manifest| manifest.wit.clone());
-    let wit = directory.join(wit);
+    let wit = wit(directory, manifest)?;
     let world = manifest.map_or_else(manifest::default_world, |manifest| manifest.world.clone());
     let adapter = manifest
         .and_then(|manifest| manifest.adapter.as_ref())
         .map(|path| file::read(&directory.join(path), MODULE_BYTES))
         .transpose()?;
     let recipe = Recipe {
-        world: wit.exists().then_some((wit.as_path(), world.as_str())),
+        world: wit.as_deref().map(|wit| (wit, world.as_str())),
         adapter: adapter.as_deref(),
     };
     let component = componentize(&bytes, recipe).map_err(|source| AuthorError::Component {
@@ -82,6 +82,17 @@ fn component(
         ));
     }
     Ok(component.bytes)
+}
+
+/// Returns the directory with the WIT: the one of the manifest, which must exist, or else the default one, if it exists.
+fn wit(directory: &Path, manifest: Option<&Manifest>) -> Result<Option<PathBuf>, AuthorError> {
+    let Some(wit) = manifest.and_then(|manifest| manifest.wit.as_ref()) else {
+        let default = directory.join(WIT);
+        return Ok(default.exists().then_some(default));
+    };
+    let wit = directory.join(wit);
+    fs::metadata(&wit).map_err(AuthorError::file(&wit))?;
+    Ok(Some(wit))
 }
 
 /// Runs one line of a `plugin.yaml`. Its standard output goes to standard error, because it is not the result of this

@@ -39,13 +39,13 @@ pub enum AuthorError {
     NoProject(PathBuf),
     /// The `plugin.yaml` is invalid.
     #[error(
-        "{} is invalid: it needs `build` (a list of shell lines) and `output` (the file that they write), and may have `wit`, `world` and `adapter`", path.display()
+        "{} is invalid: it needs `build` (a list of shell lines) and `output` (the file that they write), and may have `wit`, `world` and `adapter`: {why}", path.display()
     )]
     Manifest {
         /// The file.
         path: PathBuf,
-        /// The cause.
-        source: Box<serde_saphyr::Error>,
+        /// The fault and its position.
+        why: String,
     },
     /// A line of `build` failed.
     #[error("the build failed with {how} at the line: {line}")]
@@ -112,6 +112,11 @@ pub enum AuthorError {
         "the payload file is invalid: it needs exactly one of `body` (JSON), `bodyText` (a string) and `bodyFile` (a path relative to the payload file)"
     )]
     Body,
+    /// The expected answer of a payload file has no member, or several.
+    #[error(
+        "the payload file is invalid: `expect` needs exactly one of `found`, `ignored`, `malformed`, `notMine` and `failed`"
+    )]
+    Expect,
     /// A header of a payload file is invalid.
     #[error("the payload file is invalid: {name:?} or its value cannot be a header")]
     Header {

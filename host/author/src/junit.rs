@@ -22,17 +22,24 @@ fn test_suite(suite: &Suite) -> TestSuite {
 fn test_case(suite: &str, case: &Case) -> TestCase {
     let status = match &case.outcome {
         Outcome::Passed(_) | Outcome::Updated(_) => TestCaseStatus::success(),
-        Outcome::Failed(lines) => {
-            let mut failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            failure
-                .set_message("the answer is not the one that the payload file expects")
-                .set_description(text(&lines.join("\n")));
-            failure
-        }
+        Outcome::Failed(lines) => non_success(
+            NonSuccessKind::Failure,
+            "the answer is not the one that the payload file expects",
+            &lines.join("\n"),
+        ),
+        Outcome::Error(why) => non_success(NonSuccessKind::Error, "the test could not be run", why),
     };
     let mut test = TestCase::new(text(&case.name), status);
     test.set_classname(text(suite)).set_time(case.duration);
     test
+}
+
+fn non_success(kind: NonSuccessKind, message: &str, description: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status
+        .set_message(message)
+        .set_description(text(description));
+    status
 }
 
 /// Replaces U+FFFE and U+FFFF, which XML 1.0 forbids. The library drops control characters.
@@ -62,15 +69,19 @@ mod tests {
                     "z.json",
                     Outcome::Failed(vec!["expect".into(), "+ \"]]>&\u{1}\u{ffff}\"".into()]),
                 ),
+                case("none.json", Outcome::Error("it is invalid".into())),
             ],
         };
         let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
-<testsuites tests="2" skipped="0" failures="1" errors="0">
-    <testsuite name="a&quot;b" tests="2" skipped="0" errors="0" failures="1" time="0.004">
+<testsuites tests="3" skipped="0" failures="1" errors="1">
+    <testsuite name="a&quot;b" tests="3" skipped="0" errors="1" failures="1" time="0.006">
         <testcase name="x&lt;y&gt;.json" classname="a&quot;b" time="0.002"/>
         <testcase name="z.json" classname="a&quot;b" time="0.002">
             <failure message="the answer is not the one that the payload file expects">expect
 + &quot;]]&gt;&amp;�&quot;</failure>
+        </testcase>
+        <testcase name="none.json" classname="a&quot;b" time="0.002">
+            <error message="the test could not be run">it is invalid</error>
         </testcase>
     </testsuite>
 </testsuites>

@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_saphyr::UserMessageFormatter;
 
 use super::error::AuthorError;
 use super::file;
 
 /// The file that defines the build of a project in any language.
 pub(super) const MANIFEST: &str = "plugin.yaml";
+/// The directory with the WIT of a project that names no other one.
+pub(super) const WIT: &str = "wit";
 /// The largest `plugin.yaml`, in bytes. Those of the templates have some hundred bytes.
 const MANIFEST_BYTES: u64 = 1 << 20;
 
@@ -20,9 +23,8 @@ pub(super) struct Manifest {
     pub(super) build: Vec<String>,
     /// The module or component that the lines write.
     pub(super) output: PathBuf,
-    /// The directory with the WIT, for modules that do not contain their type.
-    #[serde(default = "default_wit")]
-    pub(super) wit: PathBuf,
+    /// The directory with the WIT, for modules that do not contain their type. Without it, it is [`WIT`] if that exists.
+    pub(super) wit: Option<PathBuf>,
     /// The world in that WIT.
     #[serde(default = "default_world")]
     pub(super) world: String,
@@ -43,15 +45,12 @@ impl Manifest {
         let options = serde_saphyr::options! { with_snippet: false };
         serde_saphyr::from_str_with_options(&text, options)
             .map(Some)
-            .map_err(|source| AuthorError::Manifest {
+            .map_err(|error| AuthorError::Manifest {
                 path,
-                source: Box::new(source),
+                // The library's own words are for programmers.
+                why: error.render_with_formatter(&UserMessageFormatter),
             })
     }
-}
-
-pub(super) fn default_wit() -> PathBuf {
-    "wit".into()
 }
 
 pub(super) fn default_world() -> String {
@@ -73,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn the_wit_is_in_the_directory_wit_by_default() {
+    fn the_wit_and_the_world_may_be_left_out() {
         let manifest = read("build: [make]\noutput: out.wasm\n").unwrap().unwrap();
         assert_eq!(manifest.build, ["make"]);
         assert_eq!(
-            (manifest.wit.as_path(), manifest.world.as_str()),
-            (Path::new("wit"), "payload-detector")
+            (manifest.wit, manifest.world.as_str()),
+            (None, "payload-detector")
         );
         assert!(Manifest::read(Path::new("/nowhere")).unwrap().is_none());
     }
@@ -88,7 +87,16 @@ mod tests {
         assert!(read("build: [make]\noutput: out.wasm\noutptu: x\n").is_err());
         assert!(read("output: out.wasm\n").is_err());
         let error = read("build: [make").unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause.lines().count(), 1, "{cause}");
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+    }
+
+    #[test]
+    fn a_repeated_key_is_reported_in_words_for_authors() {
+        let error = read("build: [make]\nbuild: [make]\noutput: out.wasm\n").unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("duplicate") && !text.contains("Options"),
+            "{text}"
+        );
     }
 }

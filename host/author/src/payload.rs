@@ -58,7 +58,9 @@ impl PayloadFile {
     /// Reads a payload file.
     pub fn read(path: &Path) -> Result<Self, AuthorError> {
         let text = file::read_text(path, PAYLOAD_BYTES)?;
-        let members: Members<'_> = serde_json::from_str(&text)?;
+        // Editors write a byte order mark, which RFC 8259 §8.1 lets a reader ignore. It stays in the text, for updates.
+        let json = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let members: Members<'_> = serde_json::from_str(json)?;
         let body = match (members.body, members.body_text, members.body_file) {
             (Some(body), None, None) => body.get().as_bytes().to_vec(),
             (None, Some(text), None) => text.into_bytes(),
@@ -105,7 +107,14 @@ fn answer_in(text: &str, expect: &RawValue) -> Result<Option<Answer>, AuthorErro
         .map(|byte| if byte == b'\n' { byte } else { b' ' })
         .collect();
     padded.extend_from_slice(expect.get().as_bytes());
-    Ok(serde_json::from_slice(&padded)?)
+    serde_json::from_slice(&padded).map_err(|error| {
+        // The text is JSON, so it is the number of its members that the parser does not expect.
+        if error.is_syntax() {
+            AuthorError::Expect
+        } else {
+            error.into()
+        }
+    })
 }
 
 fn header((name, value): (&String, &String)) -> Result<(HeaderName, HeaderValue), AuthorError> {
@@ -174,6 +183,26 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_expected_answer_has_exactly_one_member() {
+        for expect in [
+            "{}",
+            r#"{"ignored":"a","notMine":true}"#,
+            r#"{"found":[],"found":[]}"#,
+            "true",
+        ] {
+            let text = format!(r#"{{"description":"","body":1,"expect":{expect}}}"#);
+            let error = read(&text).unwrap_err();
+            assert!(matches!(error, AuthorError::Expect), "{expect}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored() {
+        let file = read("\u{feff}{\"description\":\"\",\"body\":1,\"expect\":{\"notMine\":true}}");
+        assert_eq!(file.unwrap().expected, Some(Answer::NotMine(true)));
     }
 
     #[test]

@@ -140,8 +140,10 @@ impl Project {
         collect(&self.directory, &mut files);
         // The build reports a manifest that cannot be read.
         if let Ok(Some(manifest)) = Manifest::read(&self.directory) {
-            let wit = fs::canonicalize(self.directory.join(manifest.wit));
-            if let Some(wit) = wit.ok().filter(|wit| !wit.starts_with(&self.directory)) {
+            // The default one is in the directory.
+            let wit = manifest.wit.map(|wit| self.directory.join(wit));
+            let wit = wit.and_then(|wit| fs::canonicalize(wit).ok());
+            if let Some(wit) = wit.filter(|wit| !wit.starts_with(&self.directory)) {
                 collect(&wit, &mut files);
             }
             let adapter = manifest.adapter.map(|adapter| self.directory.join(adapter));

@@ -32,8 +32,10 @@ pub enum Outcome {
     Passed(&'static str),
     /// The answer was written into the payload file. The value is its kind.
     Updated(&'static str),
-    /// The answer is not the expected one, or there is no answer. The lines contain the details.
+    /// The answer is not the expected one. The lines contain the details.
     Failed(Vec<String>),
+    /// The test could not be run, or its result could not be written. The value is the reason.
+    Error(String),
 }
 
 impl Outcome {
@@ -44,8 +46,12 @@ impl Outcome {
             Some(expected) if expected.matches(actual) => Self::Passed(actual.kind()),
             Some(expected) => Self::Failed(differences(expected, actual)),
             None => {
+                let note = if matches!(actual, Answer::Failed(_)) {
+                    "the payload file has no `expect`, and --update writes no failure; if the plugin is meant to fail, add as `expect` this answer, with all or a part of its text:"
+                } else {
+                    "the payload file has no `expect`; --update writes this answer:"
+                };
                 let actual = serde_json::to_string(actual).unwrap_or_default();
-                let note = "the payload file has no `expect`; --update writes this answer:";
                 Self::Failed(vec![note.to_owned(), format!("+ {actual}")])
             }
         }
@@ -53,14 +59,14 @@ impl Outcome {
 }
 
 impl Suite {
-    /// Returns the number of tests that failed.
+    /// Returns the number of tests that failed or could not be run.
     #[must_use]
     pub fn failed(&self) -> usize {
-        let failed = |case: &&Case| matches!(case.outcome, Outcome::Failed(_));
+        let failed = |case: &&Case| matches!(case.outcome, Outcome::Failed(_) | Outcome::Error(_));
         self.cases.iter().filter(failed).count()
     }
 
-    /// Returns a table: one line for each payload file, and below it the differences.
+    /// Returns a table: one line for each payload file, and below it the differences or the error.
     #[must_use]
     pub fn table(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -74,11 +80,44 @@ impl Suite {
                 Outcome::Passed(kind) => (*kind, &[][..]),
                 Outcome::Updated(_) => ("UPDATED", &[][..]),
                 Outcome::Failed(lines) => ("DIFFERENT", lines.as_slice()),
+                Outcome::Error(why) => ("ERROR", std::slice::from_ref(why)),
             };
             let (project, micros) = (&self.name, duration.as_micros());
             lines.push(format!("{project:<16} {name:<44} {result:<10} {micros:>7}"));
             lines.extend(below.iter().map(|line| format!("    {line}")));
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_an_update_writes_is_announced_as_such() {
+        let note = |actual: Answer| match Outcome::of(None, &actual) {
+            Outcome::Failed(lines) => lines[0].clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(note(Answer::NotMine(true)).contains("--update writes this answer"));
+        let failure = note(Answer::Failed("it stopped with a trap".into()));
+        assert!(failure.contains("--update writes no failure"), "{failure}");
+    }
+
+    #[test]
+    fn a_test_that_could_not_be_run_has_failed_without_an_answer() {
+        let suite = Suite {
+            name: "acme".into(),
+            cases: vec![Case {
+                name: "a.json".into(),
+                duration: Duration::ZERO,
+                outcome: Outcome::Error("the payload file is invalid".into()),
+            }],
+        };
+        assert_eq!(suite.failed(), 1);
+        let table = suite.table();
+        assert!(table[0].contains(" ERROR "), "{table:?}");
+        assert_eq!(table[1], "    the payload file is invalid");
     }
 }

@@ -20,6 +20,7 @@ impl PayloadFile {
     /// Returns the text of the file with another expected answer.
     fn with(&self, answer: &Answer) -> Result<String, AuthorError> {
         let (text, span) = self.text();
+        let newline = line_end(text);
         let pretty = serde_json::to_string_pretty(answer)?;
         let (before, after, is_line) = if let Some(span) = span {
             let is_line = !text[span.clone()].contains('\n');
@@ -29,16 +30,24 @@ impl PayloadFile {
             // The file has no `expect`: the member goes before the last brace.
             let end = text.rfind('}').unwrap_or(text.len());
             let (body, end) = (text[..end].trim_end(), &text[end..]);
-            let before = format!("{body},\n{}\"expect\": ", indent(body));
-            (before, format!("\n{end}"), false)
+            let before = format!("{body},{newline}{}\"expect\": ", indent(body));
+            (before, format!("{newline}{end}"), false)
         };
         let line = on_one_line(&pretty);
         let answer = if is_line && line.len() <= LINE_BYTES {
             line
         } else {
-            shift(&pretty, &indent(&before))
+            shift(&pretty, &indent(&before), newline)
         };
         Ok(format!("{before}{answer}{after}"))
+    }
+}
+
+/// Returns the line end of a file, which is that of its first line.
+fn line_end(text: &str) -> &'static str {
+    match text.split_once('\n') {
+        Some((line, _)) if line.ends_with('\r') => "\r\n",
+        _ => "\n",
     }
 }
 
@@ -49,13 +58,13 @@ fn indent(text: &str) -> String {
 }
 
 /// Indents pretty JSON. `step` is the indentation of the file's outermost members.
-fn shift(pretty: &str, step: &str) -> String {
+fn shift(pretty: &str, step: &str, newline: &str) -> String {
     let mut lines = pretty.lines();
     let mut shifted = lines.next().unwrap_or_default().to_owned();
     for line in lines {
         let text = line.trim_start();
         let depth = (line.len() - text.len()) / 2;
-        shifted.push('\n');
+        shifted.push_str(newline);
         shifted.push_str(&step.repeat(depth + 1));
         shifted.push_str(text);
     }
@@ -154,5 +163,16 @@ mod tests {
         let answer = Answer::Ignored("a, {\"b\"}".into());
         let expected = "{\n  \"description\": \"\",\n  \"body\": {},\n  \"expect\": {\n    \"ignored\": \"a, {\\\"b\\\"}\"\n  }\n}\n";
         assert_eq!(updated(text, &answer), expected);
+    }
+
+    #[test]
+    fn the_line_ends_and_the_byte_order_mark_of_a_file_stay() {
+        for text in [
+            "\u{feff}{\r\n  \"description\": \"\",\r\n  \"body\": {}\r\n}\r\n",
+            "\u{feff}{\r\n  \"description\": \"\",\r\n  \"body\": {},\r\n  \"expect\": {\r\n    \"notMine\": true\r\n  }\r\n}\r\n",
+        ] {
+            let expected = "\u{feff}{\r\n  \"description\": \"\",\r\n  \"body\": {},\r\n  \"expect\": {\r\n    \"ignored\": \"x\"\r\n  }\r\n}\r\n";
+            assert_eq!(updated(text, &Answer::Ignored("x".into())), expected);
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use clap::{Args, Subcommand};
 
+use super::plugin_directories::PluginDirectory;
+
 /// The commands below `stoker plugin`.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
@@ -23,7 +25,8 @@ pub enum PluginCommand {
     /// Run a component on one delivery, and print its answer.
     Run(PluginRunFlags),
     /// Run the payload files of projects through their components, and compare the answers with the expected ones. A
-    /// component that is missing, or older than its sources, is built first.
+    /// component that is missing, or older than its sources, is built first. Only files in the directory of the project
+    /// count as sources, besides its `wit` and `adapter`; `stoker plugin build` builds always.
     #[cfg(feature = "authoring")]
     Test(TestFlags),
 }
@@ -36,6 +39,7 @@ pub struct ListFlags {
         long,
         env = "STOKER_PLUGIN_DIR",
         value_delimiter = ':',
+        value_parser = PluginDirectory,
         value_name = "DIR"
     )]
     pub plugin_dir: Vec<PathBuf>,

@@ -180,6 +180,7 @@ impl Catalog {
                 self.put_in_place(&settings);
             }
         }
+        self.retune_previous().await;
         self.has_unexamined = false;
         self.settle();
         self.report_leaving(&gone);
@@ -197,6 +198,8 @@ impl Catalog {
             self.finish(&key, version, plugin).await;
         }
         self.settle();
+        // What waited until everything is loaded may have waited since before the settings changed.
+        self.retune_previous().await;
         self.check_complete();
     }
 
@@ -243,6 +246,19 @@ impl Catalog {
             if entry.retune(&loader, version).await {
                 self.put_in_place(settings);
             }
+        }
+    }
+
+    /// Applies the settings to the plugins that serve in the place of what their files are now.
+    async fn retune_previous(&mut self) {
+        let settings = self.settings.get().clone();
+        let mut changed = false;
+        for entry in self.files.values_mut() {
+            let tuning = settings.tuning(entry.origin().key());
+            changed |= entry.retune_previous(&self.loader, tuning).await;
+        }
+        if changed {
+            self.put_in_place(&settings);
         }
     }
 

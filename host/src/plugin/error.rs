@@ -243,7 +243,7 @@ pub enum LoadError {
         limit: usize,
     },
     /// `describe` failed.
-    #[error("its `describe` failed (`stoker plugin check` explains what to change)")]
+    #[error("its `describe` failed")]
     Describe(#[source] CallError),
     /// The description that `describe` returned cannot be used.
     #[error("its description cannot be used: {why}")]

@@ -130,6 +130,12 @@ impl Answer {
         }
     }
 
+    /// Names the plugin that recognised the delivery.
+    pub(super) fn by(mut self, plugin: Arc<Plugin>) -> Self {
+        self.plugin = Some(plugin);
+        self
+    }
+
     /// Closes the connection after the answer.
     pub(super) fn closing(mut self) -> Self {
         self.closes = true;

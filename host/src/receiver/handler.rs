@@ -125,7 +125,10 @@ async fn handle(
         fingerprint,
     };
     let submitted = receiver.requests.submit(target, announcement, deadline);
-    let submitted = submitted.await.map_err(fail)?;
+    let submitted = match submitted.await {
+        Ok(submitted) => submitted,
+        Err(error) => return Err(fail(error).by(plugin)),
+    };
     if !matches!(submitted, Submitted::Ignored(_)) {
         receiver.metrics.accepted(&key, SystemTime::now());
     }
@@ -227,7 +230,7 @@ async fn detect(
         },
         Verdict::Malformed { plugin, why } => {
             let error = format!("plugin {}: {why}", plugin.descriptor().name);
-            Undetected::refused(Answer::refused(Reason::Malformed, error))
+            Undetected::refused(Answer::refused(Reason::Malformed, error).by(plugin))
         }
         Verdict::Unrecognised { declined } => Undetected::refused(Answer::unrecognised(declined)),
         Verdict::Unavailable { plugin, again_in } => {
@@ -239,13 +242,13 @@ async fn detect(
                 None => format!("plugin {name} has no free instance; try again"),
             };
             let answer = Answer::unavailable(Reason::PluginUnavailable, error, again_in);
-            Undetected::failed(answer)
+            Undetected::failed(answer.by(plugin))
         }
         Verdict::Failed { plugin, error } => {
             let name = &plugin.descriptor().name;
             tracing::error!(plugin.file = %plugin.origin(), error = %stoker_report::chain(&error), "plugin failed");
             let error = format!("plugin {name} failed: {error}");
-            Undetected::failed(Answer::refused(Reason::PluginFailed, error))
+            Undetected::failed(Answer::refused(Reason::PluginFailed, error).by(plugin))
         }
     })
 }

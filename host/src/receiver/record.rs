@@ -99,7 +99,9 @@ impl Record {
         let status = answer.status();
         let plugin = answer.plugin();
         let metrics = &self.receiver.metrics;
-        let source = plugin.map(|plugin| plugin.origin().key());
+        // As with the Go operator, a refused delivery has no source in the metric.
+        let source = plugin.filter(|_| !status.is_client_error());
+        let source = source.map(|plugin| plugin.origin().key());
         metrics.answered(source, status.as_u16(), self.started.elapsed());
         self.end(&End {
             plugin,

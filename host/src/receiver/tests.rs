@@ -358,6 +358,8 @@ async fn an_api_server_that_does_not_answer_is_a_503_with_retry_after() {
         let reply = fixture.post(PATH, &json!({"ref": "v1"})).await;
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(reply.headers["retry-after"], "5");
+        // A plugin recognised what could not be stored.
+        assert_eq!(reply.body["plugin"] == "generic", !is_read);
     }
 }
 

@@ -196,6 +196,10 @@ fn a_build_that_stops_names_what_stopped_it() {
             r#"{build: ["printf '\\0asm\\1\\0\\0\\0' > x"], output: x}"#,
             "there is no directory `wit`",
         ),
+        (
+            r#"{build: ["printf '\\0asm\\1\\0\\0\\0' > x"], output: x, wit: nope}"#,
+            "/nope: No such file",
+        ),
     ] {
         let build = build(yaml);
         assert_eq!(build.code, 1, "{yaml}");
@@ -264,6 +268,8 @@ fn what_cannot_be_tested_has_failed() {
     fs::write(&open, failing).unwrap();
     let test = run(&["plugin", "test", project.join("payloads").to_str().unwrap()]);
     assert!(test.out.contains("1 passed, 2 failed"), "{}", test.out);
+    let line = test.out.lines().find(|line| line.contains("none.json"));
+    assert!(line.unwrap().contains(" ERROR "), "{}", test.out);
 
     let empty = TempDir::new().unwrap();
     let test = run_in(empty.path(), &["plugin", "test"]);

@@ -217,6 +217,25 @@ fn a_plugin_directory_that_cannot_be_read_is_reported() {
 }
 
 #[test]
+fn a_variable_with_empty_parts_and_a_repeated_directory_is_used() {
+    let directory = TempDir::new().unwrap();
+    fs::copy(
+        built_plugin("shipit.wasm"),
+        directory.path().join("shipit.wasm"),
+    )
+    .unwrap();
+    let dir = directory.path().to_str().unwrap();
+    let variable = format!(":{dir}::{dir}/:");
+    let list = ended(stoker(&["plugin", "list"]).env("STOKER_PLUGIN_DIR", variable));
+    assert_eq!(list.code, 0, "{}{}", list.out, list.err);
+    // The files of a single directory have no directory in their names.
+    let line = list.out.lines().find(|line| line.starts_with("shipit "));
+    assert!(!line.unwrap().contains(dir), "{}", list.out);
+    let empty = run(&["plugin", "list", "--plugin-dir="]);
+    assert!(empty.err.contains("--plugin-dir"), "{}", empty.err);
+}
+
+#[test]
 fn the_largest_size_of_a_component_is_a_flag_of_list() {
     let directory = TempDir::new().unwrap();
     let dir = directory.path().to_str().unwrap();

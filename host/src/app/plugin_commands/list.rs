@@ -11,7 +11,7 @@ use stoker_http_client::http_client;
 use url::Url;
 
 use crate::app::text;
-use crate::cli::ListFlags;
+use crate::cli::{ListFlags, plugin_directories};
 use crate::metrics::Metrics;
 use crate::plugin::{
     Capacity, Catalog, Chain, Limits, PluginState, PluginStatus, Sandbox, SettingsSource, Supply,
@@ -22,7 +22,8 @@ const STATUS_BYTES: usize = 16 << 20;
 /// The path of the plugins' status.
 const PATH: &str = "/plugins";
 
-pub(super) async fn run(flags: ListFlags) -> Result<ExitCode> {
+pub(super) async fn run(mut flags: ListFlags) -> Result<ExitCode> {
+    flags.plugin_dir = plugin_directories(flags.plugin_dir);
     let (plugins, mut problems) = if let Some(host) = &flags.host {
         (fetch(&plugins_url(host)?).await?, Vec::new())
     } else {

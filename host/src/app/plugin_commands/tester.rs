@@ -50,7 +50,7 @@ impl Tester {
             Err(error) => vec![Case {
                 name: project.directory().display().to_string(),
                 duration: Duration::ZERO,
-                outcome: Outcome::Failed(vec![stoker_report::chain(error.as_ref()).to_string()]),
+                outcome: Outcome::Error(stoker_report::chain(error.as_ref()).to_string()),
             }],
         };
         Suite {
@@ -81,7 +81,7 @@ impl Tester {
             let tested = self.case(&mut subject, &file).await;
             let (outcome, duration) = tested.unwrap_or_else(|error| {
                 let why = stoker_report::chain(error.as_ref()).to_string();
-                (Outcome::Failed(vec![why]), Duration::ZERO)
+                (Outcome::Error(why), Duration::ZERO)
             });
             cases.push(Case {
                 name: file.file_name().unwrap_or_default().display().to_string(),

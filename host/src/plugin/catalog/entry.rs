@@ -70,9 +70,20 @@ struct Serving {
     digest: Option<Digest>,
     /// Whether the log says that it is loaded.
     is_reported: bool,
+    /// The settings with which it failed, so that they are not tried again.
+    refused_tuning: Option<Arc<Tuning>>,
 }
 
 impl Serving {
+    fn new(plugin: Plugin, digest: Option<Digest>) -> Self {
+        Self {
+            plugin: Arc::new(plugin),
+            digest,
+            is_reported: false,
+            refused_tuning: None,
+        }
+    }
+
     fn name(&self) -> &str {
         &self.plugin.descriptor().name
     }
@@ -103,6 +114,7 @@ impl Entry {
             plugin,
             digest: None,
             is_reported: true,
+            refused_tuning: None,
         });
         entry
     }
@@ -139,6 +151,43 @@ impl Entry {
         self.finish(loader, version, retuned)
     }
 
+    /// Changes the settings of a plugin that serves although its file is another one now, or is gone. What is known of
+    /// the file stays as it is. Returns whether anything changed.
+    pub(super) async fn retune_previous(&mut self, loader: &Loader, tuning: &Arc<Tuning>) -> bool {
+        let Some(serving) = &mut self.serving else {
+            return false;
+        };
+        let digest = serving.digest;
+        // Settings that the file of the serving plugin was already tried with are not tried again.
+        let seen = self.seen.as_mut().filter(|seen| seen.digest == digest);
+        if serving.plugin.tuning() == tuning
+            || serving.refused_tuning.as_ref() == Some(tuning)
+            || seen.as_ref().is_some_and(|seen| seen.tuning == *tuning)
+        {
+            return false;
+        }
+        let (sandbox, metrics) = (&loader.sandbox, &loader.metrics);
+        let retuned = serving
+            .plugin
+            .with_tuning(sandbox, metrics, Arc::clone(tuning));
+        match retuned.await {
+            Ok(plugin) => {
+                if let Some(seen) = seen {
+                    seen.tuning = Arc::clone(tuning);
+                }
+                self.replace(loader, Serving::new(plugin, digest));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(plugin.file = %self.origin, error = %stoker_report::chain(&error), "the previous version of a plugin cannot use its new settings, and keeps its previous ones");
+                if !may_pass(&error) {
+                    serving.refused_tuning = Some(Arc::clone(tuning));
+                }
+                false
+            }
+        }
+    }
+
     /// Causes a version that failed for a reason that may pass to be loaded again, once it is time for that.
     pub(super) fn retry_if_due(&mut self) {
         let due = self.retry.as_ref().is_some_and(|retry| {
@@ -171,12 +220,7 @@ impl Entry {
         self.seen = Some(version.clone());
         match result {
             Ok(plugin) => {
-                let plugin = Arc::new(plugin);
-                let new = Serving {
-                    plugin,
-                    digest,
-                    is_reported: false,
-                };
+                let new = Serving::new(plugin, digest);
                 if self
                     .serving
                     .as_ref()
@@ -236,12 +280,16 @@ impl Entry {
     }
 
     fn serve(&mut self, loader: &Loader, new: Serving) {
+        self.refused = None;
+        self.replace(loader, new);
+    }
+
+    fn replace(&mut self, loader: &Loader, new: Serving) {
         if let Some(old) = &self.serving {
             old.plugin.retire();
         }
         new.plugin.begin_counting();
         loader.metrics.reloaded(true);
-        self.refused = None;
         self.serving = Some(new);
     }
 
@@ -334,64 +382,4 @@ fn may_pass(error: &LoadError) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::super::limits::Capacity;
-    use super::super::super::sandbox::Sandbox;
-    use super::*;
-    use crate::metrics::Metrics;
-
-    fn version(digest: u8) -> Version {
-        Version {
-            digest: Some([digest; 32]),
-            tuning: Arc::default(),
-        }
-    }
-
-    #[test]
-    fn what_was_not_loaded_yet_does_not_serve() {
-        let mut entry = Entry::new(Origin::File("acme.wasm".to_owned()));
-        assert_eq!(entry.state(), PluginState::Loading);
-        entry.refused = Some("it is empty".to_owned());
-        assert!(matches!(entry.state(), PluginState::Refused { .. }));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_may_pass_is_loaded_again_after_longer_and_longer_times() {
-        let loader = Loader {
-            sandbox: Sandbox::new(Capacity::default()).unwrap().into(),
-            metrics: Metrics::new().plugin,
-        };
-        let slow = || {
-            let limit = Duration::from_millis(50);
-            Err(LoadError::Describe(CallError::TimedOut { limit }))
-        };
-        let mut entry = Entry::new(Origin::File("acme.wasm".to_owned()));
-        for seconds in [15, 30, 60, 120, 240, 480, 600, 600] {
-            entry.finish(&loader, version(1), slow());
-            tokio::time::advance(Duration::from_secs(seconds - 1)).await;
-            entry.retry_if_due();
-            assert!(entry.has(&version(1)), "before {seconds} s");
-            tokio::time::advance(Duration::from_secs(1)).await;
-            entry.retry_if_due();
-            assert!(!entry.has(&version(1)), "after {seconds} s");
-        }
-        // Another version starts anew, and what cannot pass is not loaded again.
-        entry.finish(&loader, version(2), slow());
-        tokio::time::advance(FIRST_RETRY).await;
-        entry.retry_if_due();
-        assert!(!entry.has(&version(2)));
-        entry.finish(&loader, version(2), Err(LoadError::CoreModule));
-        tokio::time::advance(2 * LAST_RETRY).await;
-        entry.retry_if_due();
-        assert!(entry.has(&version(2)));
-    }
-
-    #[test]
-    fn a_machine_that_is_busy_is_no_fault_of_a_plugin() {
-        let limit = Duration::from_secs(1);
-        let source = || std::io::Error::other("busy");
-        assert!(may_pass(&LoadError::CompileTimedOut { limit }));
-        assert!(may_pass(&LoadError::NoThread(source())));
-        assert!(!may_pass(&LoadError::Unreadable(source())));
-    }
-}
+mod tests;

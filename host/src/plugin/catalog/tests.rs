@@ -16,6 +16,8 @@ use crate::auth::{AuthConfig, Authenticator};
 use crate::delivery::Delivery;
 use crate::metrics::{Format, Metrics};
 
+mod previous;
+
 /// Recognised by the example plugin, and by `generic` as another ref.
 const BODY: &str = r#"{"ref": "wrong", "shipit": {"state": "promoted", "at": "2026-03-02T09:00:00Z",
     "promoted": {"version": "v3", "repository": "demo/plant"}}}"#;

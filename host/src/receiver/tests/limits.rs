@@ -336,6 +336,7 @@ async fn every_answer_has_a_reason_and_a_message() {
         let reply = fixture.post(PATH, &body).await;
         assert_eq!(reason(&reply), code);
         assert_eq!(reply.body["plugins"].is_array(), code == "unrecognised");
+        assert_eq!(reply.body["plugin"] == "generic", code == "malformed");
     }
     let bearer = Request::post(PATH).header("authorization", format!("Bearer {SECRET}"));
     fixture.send(bearer.body(Body::from("{}")).unwrap()).await;
@@ -350,6 +351,9 @@ async fn every_answer_has_a_reason_and_a_message() {
         let line = format!("outcomes_total{{reason=\"{outcome}\"}} 1");
         assert!(text.contains(&line), "{outcome} {text}");
     }
+    // As with the Go operator.
+    let refused = "requests_total{source=\"unknown\",status_code=\"400\"} 3";
+    assert!(text.contains(refused), "{text}");
     assert!(!text.contains("last_accepted_timestamp_seconds{"));
     fixture.post(PATH, &json!({"ref": "v1"})).await;
     let line = "last_accepted_timestamp_seconds{namespace=\"plants\",name=\"north\"}";
