@@ -13,7 +13,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("k8s_openapi", &["cluster"]),
     ("kube", &["app/sidecar", "cluster"]),
-    ("reqwest", &["cluster/proxy", "gateway"]),
+    ("reqwest", &["gateway"]),
     ("rustix", &["sync/apply/disk", "sync/root"]),
     (
         "stoker_git",
@@ -27,7 +27,8 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    ("stoker_http_client", &["cluster/proxy", "gateway"]),
+    ("stoker_http_client", &["gateway"]),
+    ("stoker_kubeconfig", &["app/sidecar"]),
     (
         "tokio",
         &[
