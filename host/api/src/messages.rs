@@ -80,6 +80,21 @@ pub fn names_gateway(message: &str, name: &str) -> bool {
     message.contains(&format!(" {name} ("))
 }
 
+/// The beginning of the message about a report that cannot be read.
+const UNREADABLE_REPORT: &str = "the report is unreadable: ";
+
+/// Returns the message about a gateway whose report cannot be read.
+#[must_use]
+pub fn unreadable_report(why: &str) -> String {
+    format!("{UNREADABLE_REPORT}{why}")
+}
+
+/// Returns whether a message is one of [`unreadable_report`].
+#[must_use]
+pub fn is_unreadable_report(message: &str) -> bool {
+    message.starts_with(UNREADABLE_REPORT)
+}
+
 /// The beginning of the message about a profile that does not exist.
 const NO_PROFILE: &str = "there is no profile ";
 

@@ -7,7 +7,7 @@ use kube::api::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
 use stoker_api::detection::ObjectKey;
 use stoker_api::names::{condition, reason};
-use stoker_api::{GatewayState, GatewaySync, GatewaySyncStatus};
+use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync, GatewaySyncStatus, messages};
 
 use super::definition::Dropped;
 use super::gateways::Fleet;
@@ -46,7 +46,8 @@ pub(super) fn between(
             commit_missing(before, after, resolution),
             not_published(before, after, publication),
             gateways_discovered(before, fleet),
-            agents_faulty(before, after, fleet),
+            not_bound(before, after, fleet),
+            reports_unreadable(before, after, fleet),
         ]
         .into_iter()
         .flatten()
@@ -211,40 +212,53 @@ fn gateways_discovered(before: &GatewaySyncStatus, fleet: &Fleet) -> Option<Even
     (was != is).then(event)
 }
 
-/// Returns an event if the agents cannot be bound to their role, or if a report of an agent is unreadable. The message of
-/// the condition names the agents.
-fn agents_faulty(
+/// Returns an event if the agents cannot be bound to their role.
+fn not_bound(
     before: &GatewaySyncStatus,
     after: &GatewaySyncStatus,
     fleet: &Fleet,
 ) -> Option<Event> {
-    let reason = if fleet.binding.is_err() {
-        reason::RBAC_ERROR
-    } else if fleet
-        .gateways
-        .as_ref()?
-        .iter()
-        .any(|one| one.report.is_err())
-    {
-        reason::REPORT_INVALID
-    } else {
-        return None;
-    };
+    fleet.binding.as_ref().err()?;
     let note = after.condition(condition::AGENT_READY)?.message.clone();
-    let event = || event(EventType::Warning, reason, "Discover", note);
+    let event = || event(EventType::Warning, reason::RBAC_ERROR, "Discover", note);
     has_new_message(condition::AGENT_READY, before, after).then(event)
+}
+
+/// Returns an event about the pods whose report is unreadable, unless it was before. A status that does not list all
+/// gateways lists these among the first.
+fn reports_unreadable(
+    before: &GatewaySyncStatus,
+    after: &GatewaySyncStatus,
+    fleet: &Fleet,
+) -> Option<Event> {
+    let unreadable = |status| {
+        pods_of(status, |one| {
+            let message = one.message.as_deref();
+            message.is_some_and(messages::is_unreadable_report)
+        })
+    };
+    let (was, is) = (unreadable(before), unreadable(after));
+    let is_new = |pod: &str| is.contains(pod) && !was.contains(pod);
+    let note = fleet.gateways.as_ref()?.unreadable_reports(is_new)?;
+    let reason = reason::REPORT_INVALID;
+    Some(event(EventType::Warning, reason, "Discover", note))
+}
+
+/// Returns the pods of the gateways in a status that are of a kind.
+fn pods_of(
+    status: &GatewaySyncStatus,
+    is_meant: impl Fn(&DiscoveredGateway) -> bool,
+) -> BTreeSet<String> {
+    let gateways = status.discovered_gateways.iter();
+    let meant = gateways.filter(|one| is_meant(one));
+    meant.map(|one| one.pod_name.clone()).collect()
 }
 
 /// Returns an event for each pod whose agent is missing, unless it was missing before. Above a number of pods, one event
 /// is about all others. A status that does not list all gateways lists these first.
 fn missing_sidecars(before: &GatewaySyncStatus, after: &GatewaySyncStatus) -> Vec<Event> {
-    let missing = |status: &GatewaySyncStatus| -> BTreeSet<String> {
-        let gateways = status.discovered_gateways.iter();
-        gateways
-            .filter(|one| one.sync_status == Some(GatewayState::MissingSidecar))
-            .map(|one| one.pod_name.clone())
-            .collect()
-    };
+    let is_missing = Some(GatewayState::MissingSidecar);
+    let missing = |status| pods_of(status, |one| one.sync_status == is_missing);
     let new: Vec<String> = missing(after)
         .difference(&missing(before))
         .cloned()

@@ -16,14 +16,14 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::Api;
 use stoker_api::detection::ObjectKey;
-use stoker_api::names;
 use stoker_api::{DiscoveredGateway, GatewayState};
+use stoker_api::{messages, names};
 
 use super::Context;
 use super::error::{ControllerError, within};
 
 pub(super) use pods::{AgentContainer, GatewayPod, PodFields, PodIndex};
-use report::{Report, ReportError};
+use report::{Report, ReportError, shortened};
 pub(super) use skew::Skew;
 
 /// The largest number of gateways in a status. More gateways are counted, and not listed. Those with a problem come first.
@@ -39,6 +39,10 @@ const RETRY: Duration = Duration::from_mins(1);
 pub(super) struct Gateway {
     /// The gateway as the status shows it.
     pub(super) shown: DiscoveredGateway,
+    /// The profile that its pod names, by which it is looked up. The status shows the beginning of a long name.
+    profile: Option<String>,
+    /// Whether another gateway of the object has its name.
+    shares_name: bool,
     /// The agent in its pod.
     pub(super) agent: AgentContainer,
     /// Whether its agent has reported a state, or the reason why the report is unreadable.
@@ -145,6 +149,12 @@ impl Gateways {
             (name.clone(), pod_name.clone())
         };
         gateways.sort_by_key(name);
+        for (before, at) in (1..gateways.len()).enumerate() {
+            if gateways[before].shown.name == gateways[at].shown.name {
+                gateways[before].shares_name = true;
+                gateways[at].shares_name = true;
+            }
+        }
         Self(gateways)
     }
 
@@ -186,11 +196,12 @@ impl Gateway {
     fn new(key: &ObjectKey, pod: &GatewayPod, entry: Option<&str>) -> Self {
         let is_missing = pod.agent == AgentContainer::Missing;
         let mut shown = DiscoveredGateway {
-            name: pod.gateway_name.clone(),
+            // Everybody who can create a pod chooses these names, and an annotation can have 256 KiB.
+            name: shortened(&pod.gateway_name),
             namespace: key.namespace().to_owned(),
             pod_name: pod.pod_name.clone(),
             service_account_name: Some(pod.service_account.clone()),
-            profile: pod.profile.clone(),
+            profile: pod.profile.as_deref().map(shortened),
             sync_status: Some(if is_missing {
                 GatewayState::MissingSidecar
             } else {
@@ -203,13 +214,28 @@ impl Gateway {
                 report.apply(&mut shown);
                 Ok(true)
             }
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => {
+                shown.message = Some(messages::unreadable_report(&error.to_string()));
+                Err(error)
+            }
             None => Ok(false),
         };
         Self {
             shown,
+            profile: pod.profile.clone(),
+            shares_name: false,
             agent: pod.agent.clone(),
             report,
+        }
+    }
+
+    /// Returns the gateway as a message lists it, with the reason why.
+    fn listed(&self, why: &str) -> String {
+        let DiscoveredGateway { name, pod_name, .. } = &self.shown;
+        if self.shares_name {
+            messages::gateway_and_why(name, &format!("pod {pod_name}: {why}"))
+        } else {
+            messages::gateway_and_why(name, why)
         }
     }
 
@@ -221,6 +247,8 @@ impl Gateway {
         let has_commit = commit.is_none_or(|commit| self.shown.has_commit(commit));
         match self.shown.sync_status {
             Some(GatewayState::MissingSidecar) => 0,
+            // The next pass sees in the status that the event was sent.
+            _ if self.report.is_err() => 1,
             Some(GatewayState::Error) => 1,
             Some(GatewayState::Synced) if !has_commit => 2,
             None | Some(GatewayState::Pending) => 3,

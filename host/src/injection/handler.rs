@@ -17,12 +17,16 @@ use super::metrics::{Fault, InjectorMetrics, Outcome};
 use super::objects::{Objects, ReadError};
 use super::permits::{NoPermit, Permits};
 use super::review::{AdmissionRequest, Invalid, ReviewError};
+use crate::sampling::Sampler;
 use crate::server::Peer;
 
-/// The maximum size of a body in bytes. The API server accepts pods of 3 MiB, and the review adds little.
-const BODY_BYTES: usize = 4 << 20;
+/// The maximum size of a body in bytes, that of controller-runtime, which serves the webhook of the Go operator. The API
+/// server accepts pods of 3 MiB, and writes each `<`, `>` and `&` in a review as six bytes.
+const BODY_BYTES: usize = 7 << 20;
 /// The time limit for a body.
 const BODY_TIME: Duration = Duration::from_secs(5);
+/// The number of log lines per second about bodies that are not read. Everybody who reaches the port can cause them.
+static UNREAD: Sampler = Sampler::per_second(1);
 
 /// Answers the requests of the API server about pods.
 pub struct Injector {
@@ -69,6 +73,16 @@ impl Injector {
         let found = self.objects.find(&request.namespace, wanted).await?;
         let injected = found.and_then(|object| inject(&request.pod, &object, &self.settings));
         Ok(injected.into())
+    }
+
+    /// Counts and logs that a body was not read. The pod may get no agent, and nobody else says so.
+    fn report_unread(&self, peer: Option<Peer>, why: &str) {
+        self.metrics.failed(Fault::Body);
+        if UNREAD.allows() {
+            let omitted = UNREAD.take_omitted();
+            let client = peer.map(|Peer(address)| tracing::field::display(address.ip()));
+            tracing::warn!(client, omitted, why, "a review was not read");
+        }
     }
 
     /// Counts and logs a decision.
@@ -128,7 +142,12 @@ async fn review(
     let peer = peer.map(|Extension(peer)| peer);
     let request = match injector.read_request(peer, &headers, body).await {
         Ok(request) => request,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => {
+            if let Refusal::Unread(_, why) = &refusal {
+                injector.report_unread(peer, why);
+            }
+            return refusal.into_response();
+        }
     };
     let answer = match injector.decide(&request).await {
         Ok(decision) => {

@@ -63,6 +63,8 @@ impl Outcome {
 /// What failed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fault {
+    /// The body of a review is not read.
+    Body,
     /// The certificate cannot be read or issued.
     Certificate,
     /// The configuration cannot be changed.
@@ -76,6 +78,7 @@ pub(super) enum Fault {
 impl Fault {
     fn label(self) -> Reason {
         let reason = match self {
+            Self::Body => "body",
             Self::Certificate => "certificate",
             Self::Configuration => "configuration",
             Self::Listen => "listen",
@@ -110,7 +113,7 @@ impl InjectorMetrics {
         );
         registry.register(
             "errors",
-            "Failures of the injection, by reason: certificate, configuration (of the webhook), listen, lookup (of an object)",
+            "Failures of the injection, by reason: body (of a review), certificate, configuration (of the webhook), listen, lookup (of an object)",
             metrics.errors.clone(),
         );
         registry.register(
@@ -124,6 +127,7 @@ impl InjectorMetrics {
             "End of the TLS certificate of the injection webhook, in seconds since 1970",
         );
         for fault in [
+            Fault::Body,
             Fault::Certificate,
             Fault::Configuration,
             Fault::Listen,

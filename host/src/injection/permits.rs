@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::server::{self, Peer};
 
-/// The maximum number of bodies in memory.
-const PERMITS: usize = 4;
+/// The maximum number of bodies in memory: 21 MiB.
+const PERMITS: usize = 3;
 /// The maximum number of bodies of one client. Another client always gets the rest.
-const SHARE: usize = 3;
+const SHARE: usize = 2;
 /// The time limit for the wait for a permit. With that for the body, it is below the 10 s that the API server waits.
 const WAIT: Duration = Duration::from_secs(3);
 
@@ -81,7 +81,7 @@ mod tests {
     async fn a_client_does_not_get_all_permits() {
         let permits = Permits::new();
         let mut taken = Vec::new();
-        for address in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+        for address in ["2001:db8::1", "2001:db8::2"] {
             taken.push(take(&permits, address).await.unwrap());
         }
         let started = Instant::now();

@@ -4,6 +4,7 @@ use stoker_api::GatewayState;
 use stoker_api::messages;
 use stoker_api::names::{condition, reason};
 
+use super::report::shortened;
 use super::{AgentContainer, Fleet, Gateway, Gateways, Skew};
 use crate::controller::condition::{Setter, State};
 
@@ -90,8 +91,12 @@ impl Gateways {
         (self.count() > 0).then_some(state)
     }
 
-    fn agents_ready(&self) -> Option<State<'static>> {
-        let faults: Vec<_> = self.iter().filter_map(Gateway::agent_fault).collect();
+    pub(super) fn agents_ready(&self) -> Option<State<'static>> {
+        // The message names few gateways. An unreadable report goes first, because it needs a person.
+        let (unreadable, others): (Vec<_>, Vec<_>) =
+            self.iter().partition(|gateway| gateway.report.is_err());
+        let sorted = unreadable.into_iter().chain(others);
+        let faults: Vec<_> = sorted.filter_map(Gateway::agent_fault).collect();
         let state = if faults.is_empty() {
             State::met(reason::AGENTS_READY, "All agents are ready")
         } else {
@@ -106,6 +111,25 @@ impl Gateways {
         };
         (self.count() > 0).then_some(state)
     }
+
+    /// Returns the message about the unreadable reports of some pods.
+    pub(in crate::controller) fn unreadable_reports(
+        &self,
+        is_counted: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let counted = self.iter().filter(|one| is_counted(&one.shown.pod_name));
+        let unreadable: Vec<_> = counted
+            .filter_map(|one| Some(one.listed(&one.report.as_ref().err()?.to_string())))
+            .collect();
+        let message = || {
+            format!(
+                "{} report(s) of agents cannot be read: {}",
+                unreadable.len(),
+                named(&unreadable)
+            )
+        };
+        (!unreadable.is_empty()).then(message)
+    }
 }
 
 impl Gateway {
@@ -113,13 +137,13 @@ impl Gateway {
     fn agent_fault(&self) -> Option<String> {
         let fault = match (&self.agent, &self.report) {
             (AgentContainer::Missing, _) => "the pod has no agent".to_owned(),
-            (_, Err(error)) => format!("the report is unreadable: {error}"),
+            (_, Err(error)) => messages::unreadable_report(&error.to_string()),
             (AgentContainer::NotReady, _) => "the container is not ready".to_owned(),
             (AgentContainer::Waiting(why), _) => format!("the container is not ready: {why}"),
             (AgentContainer::Unknown, Ok(false)) => "nothing was reported".to_owned(),
             (AgentContainer::Unknown, Ok(true)) | (AgentContainer::Ready, Ok(_)) => return None,
         };
-        Some(messages::gateway_and_why(&self.shown.name, &fault))
+        Some(self.listed(&shortened(&fault)))
     }
 }
 

@@ -4,9 +4,11 @@
 //! unusable field does not hide the others.
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value};
 use stoker_api::{DiscoveredGateway, GatewayState};
+use stoker_report::excerpt;
 
 /// The largest entry in bytes. Go agents write some hundred bytes, and one line for each project.
 const ENTRY_BYTES: usize = 64 << 10;
@@ -14,6 +16,10 @@ const ENTRY_BYTES: usize = 64 << 10;
 const TEXT_BYTES: usize = 256;
 /// The largest number of projects of a gateway.
 const PROJECTS: usize = 128;
+/// The form of a time up to its seconds. A `0` stands for any digit.
+const TO_SECONDS: &str = "0000-00-00T00:00:00";
+/// The forms of the end of a time.
+const OFFSETS: [&str; 3] = ["Z", "+00:00", "-00:00"];
 
 /// The reason why an entry is unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +44,8 @@ impl Report {
         }
         match serde_json::from_str(text) {
             Ok(fields) => Ok(Self(fields)),
-            Err(error) => Err(ReportError::Json(error.to_string())),
+            // The error of an entry that is one large text quotes it.
+            Err(error) => Err(ReportError::Json(excerpt(&error.to_string()))),
         }
     }
 
@@ -75,9 +82,7 @@ impl Report {
 
     /// The time of the last sync, in whole seconds, as the API keeps times.
     fn time(&self) -> Option<Time> {
-        let time: Timestamp = self.0.get("lastSyncTime")?.as_str()?.parse().ok()?;
-        let time = Timestamp::from_second(time.as_second()).unwrap_or(time);
-        Some(Time(time))
+        parse_time(self.0.get("lastSyncTime")?.as_str()?).map(Time)
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -86,7 +91,40 @@ impl Report {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// Parses a time of RFC 3339, without its fraction of a second.
+///
+/// The library parses more forms, and also years that RFC 3339 cannot represent. The API server would refuse a status
+/// with such a year, and so all of its changes.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let (seconds, rest) = text.split_at_checked(TO_SECONDS.len())?;
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let offset = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            (offset.len() < fraction.len()).then_some(offset)?
+        }
+        None => rest,
+    };
+    let is_offset = OFFSETS.iter().any(|form| has_form(offset, form));
+    if !is_offset || !has_form(seconds, TO_SECONDS) {
+        return None;
+    }
+    let time: Timestamp = format!("{seconds}{offset}").parse().ok()?;
+    // The offset can lead to a day before the year 0.
+    (Offset::UTC.to_datetime(time).year() >= 0).then_some(time)
+}
+
+/// Returns whether a text has a form, in which a `0` stands for any digit.
+fn has_form(text: &str, form: &str) -> bool {
+    let mut pairs = text.bytes().zip(form.bytes());
+    text.len() == form.len()
+        && pairs.all(|(found, form)| match form {
+            b'0' => found.is_ascii_digit(),
+            form => found == form,
+        })
+}
+
+/// Returns the part of a text that is shown.
+pub(super) fn shortened(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_BYTES)].to_owned()
 }
 
@@ -153,6 +191,37 @@ mod tests {
     }
 
     #[test]
+    fn only_times_that_the_status_can_have_are_shown() {
+        for (text, expected) in [
+            ("2026-11-26T00:05:52Z", Some("2026-11-26T00:05:52Z")),
+            (
+                "2026-11-26T00:05:52.123456789012-01:30",
+                Some("2026-11-26T01:35:52Z"),
+            ),
+            ("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z")),
+            ("9999-12-30T21:00:00Z", Some("9999-12-30T21:00:00Z")),
+            ("-000001-01-01T00:00:00Z", None),
+            ("0000-01-01T00:00:00+23:59", None),
+            ("+010000-01-01T00:00:00Z", None),
+            ("2026-11-26 00:05:52Z", None),
+            ("20261126T000552Z", None),
+            ("2026-11-26T00:05:52Z[Europe/Berlin]", None),
+            ("2026-11-26T00:05:52+01", None),
+            ("2026-11-26T00:05:52.Z", None),
+            ("2026-11-26T00:05:52", None),
+            ("2026-11-26T00:05:5\u{e9}Z", None),
+            ("2026-02-30T00:00:00Z", None),
+        ] {
+            let shown = applied(&json!({"lastSyncTime": text}));
+            assert_eq!(
+                shown.get("lastSyncTime"),
+                expected.map(Value::from).as_ref(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_shown_is_bounded() {
         let entry = json!({
             "errorMessage": "\u{e9}".repeat(1000),
@@ -179,5 +248,7 @@ mod tests {
             let error = Report::parse(entry).unwrap_err().to_string();
             assert!(error.starts_with(reason), "{error}");
         }
+        let large = format!("{:?}", "a".repeat(60_000));
+        assert!(Report::parse(&large).unwrap_err().to_string().len() < 256);
     }
 }

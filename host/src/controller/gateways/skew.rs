@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stoker_api::detection::CommitId;
-use stoker_api::messages;
 use stoker_api::{DiscoveredGateway, GatewayState, GatewaySync};
 
 use super::Gateways;
@@ -35,19 +34,18 @@ impl Skew {
         };
         let age = published.age();
         for gateway in gateways.into_iter().flat_map(Gateways::iter) {
-            let gateway = &gateway.shown;
-            let Some(synced) = other_commit(gateway, &published.commit) else {
+            let shown = &gateway.shown;
+            let Some(synced) = other_commit(shown, &published.commit) else {
                 continue;
             };
             let Some(period) = profiles::period(&sync.spec.sync, gateway.profile.as_deref()) else {
                 continue;
             };
-            let synced_ago = synced_ago(gateway, period, now);
+            let synced_ago = synced_ago(shown, period, now);
             let elapsed = synced_ago.map_or(age, |synced_ago| synced_ago.min(age));
             let Some(left) = period.checked_sub(elapsed).filter(|left| !left.is_zero()) else {
                 let synced = CommitId::shorten(synced);
-                let listed = messages::gateway_and_why(&gateway.name, synced);
-                skew.gateways.push(listed);
+                skew.gateways.push(gateway.listed(synced));
                 continue;
             };
             // Times in the status are whole seconds.
@@ -96,8 +94,11 @@ mod tests {
         for (name, value) in change.as_object().unwrap() {
             fields[name] = value.clone();
         }
+        let shown: DiscoveredGateway = serde_json::from_value(fields).unwrap();
         Gateways(vec![Gateway {
-            shown: serde_json::from_value(fields).unwrap(),
+            profile: shown.profile.clone(),
+            shares_name: false,
+            shown,
             agent: AgentContainer::Ready,
             report: Ok(true),
         }])

@@ -1,7 +1,9 @@
 use serde_json::json;
+use stoker_api::GatewaySync;
 
 use super::*;
-use crate::controller::tests::fixture::key;
+use crate::controller::published::PublishedCommit;
+use crate::controller::tests::fixture::{GatewaySyncExt as _, commit, key, noon};
 
 fn pod(name: &str, gateway: &str, agent: AgentContainer) -> GatewayPod {
     GatewayPod {
@@ -159,6 +161,57 @@ fn an_unreadable_report_does_not_hide_the_others() {
 }
 
 #[test]
+fn an_unreadable_report_is_shown_at_its_gateway_and_named_first() {
+    let names = ["gw-0", "gw-1", "gw-2", "gw-3", "gw-4", "gw-5", "gw-6"];
+    let pods = names.map(|name| pod(name, name, AgentContainer::NotReady));
+    let gateways = Gateways::discover(&key(), &pods, &reports(&[("gw-6", "[]")]));
+    let shown = gateways.shown(None);
+    let message = shown[6].message.as_deref().unwrap();
+    let expected = "the report is unreadable: it is not a JSON object (";
+    assert!(message.starts_with(expected), "{message}");
+    let state = gateways.agents_ready().unwrap();
+    let expected = format!("7 agent(s) are not ready: gw-6 ({message}), gw-0 (");
+    assert!(state.message.starts_with(&expected), "{}", state.message);
+    assert!(state.message.ends_with(" and 2 more"), "{}", state.message);
+}
+
+#[test]
+fn a_message_names_the_pods_of_gateways_with_one_name() {
+    let pods = [
+        pod("gw-0", "blue", AgentContainer::NotReady),
+        pod("gw-1", "blue", AgentContainer::Ready),
+        pod("gw-2", "red", AgentContainer::NotReady),
+    ];
+    let gateways = Gateways::discover(&key(), &pods, &BTreeMap::new());
+    let expected = "2 agent(s) are not ready: blue (pod gw-0: the container is not ready), \
+                    red (the container is not ready)";
+    assert_eq!(gateways.agents_ready().unwrap().message, expected);
+}
+
+#[test]
+fn long_names_are_cut_where_they_are_shown_and_whole_where_they_are_looked_up() {
+    let name = "n".repeat(200_000);
+    let mut pod = pod("gw-0", &name, AgentContainer::Waiting("w".repeat(200_000)));
+    pod.profile = Some("p".repeat(300));
+    let entry = json!({"syncStatus": "Synced", "syncedCommit": "b".repeat(40)}).to_string();
+    let gateways = Gateways::discover(&key(), &[pod], &reports(&[(&name, &entry)]));
+    let shown = &gateways.shown(None)[0];
+    assert_eq!(shown.sync_status, Some(GatewayState::Synced));
+    assert_eq!(shown.name.len(), 256);
+    assert_eq!(shown.profile.as_ref().unwrap().len(), 256);
+    assert!(gateways.agents_ready().unwrap().message.len() < 1000);
+
+    let sync = GatewaySync::sample().with(|sync| {
+        let profile = sync.spec.sync.profiles["p"].clone();
+        sync.spec.sync.profiles.insert("p".repeat(300), profile);
+    });
+    let hour = Duration::from_hours(1);
+    let published = PublishedCommit::new(commit('a').as_str(), hour);
+    let skew = Skew::new(&sync, Some(&gateways), Some(&published), noon());
+    assert_eq!(skew.gateways.len(), 1);
+}
+
+#[test]
 fn the_list_in_the_status_is_bounded() {
     let pods: Vec<_> = (0..300)
         .map(|number| {
@@ -179,6 +232,12 @@ fn the_list_in_the_status_is_bounded() {
         .iter()
         .map(|pod| (pod.pod_name.as_str(), entry.as_str()))
         .collect();
+    let long = |pod: &GatewayPod| GatewayPod {
+        gateway_name: "n".repeat(2000),
+        profile: Some("p".repeat(2000)),
+        ..pod.clone()
+    };
+    let pods: Vec<_> = pods.iter().map(long).collect();
     let gateways = Gateways::discover(&key(), &pods, &reports(&entries));
     assert_eq!(
         (gateways.count(), gateways.count_in(GatewayState::Synced)),

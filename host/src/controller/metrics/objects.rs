@@ -248,15 +248,12 @@ fn encode_gateways(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) ->
     }
     let each = || {
         known().flat_map(|(key, gateways)| {
-            // Several pods may have the name of one gateway.
-            let named = gateways.iter().map(|one| (&*one.name, one));
-            let named: BTreeMap<_, _> = named.collect();
-            let named = named.into_iter();
+            let named = by_name(gateways).into_iter();
             named.map(move |(name, one)| (labels_with(key, "gateway", name), one))
         })
     };
-    let states = each().map(|(labels, gateway)| {
-        let state = match gateway.state {
+    let states = each().map(|(labels, (state, _))| {
+        let state = match state {
             None | Some(GatewayState::Pending) => 0,
             Some(GatewayState::Synced) => 1,
             Some(GatewayState::Error) => 2,
@@ -266,12 +263,34 @@ fn encode_gateways(encoder: &mut DescriptorEncoder<'_>, objects: &Listed<'_>) ->
     });
     let help = "State of a gateway: 0 is pending, 1 synced, 2 error, 3 a missing agent";
     encode_gauge(encoder, "gateway_sync_status", help, states)?;
-    let syncs = each().filter_map(|(labels, gateway)| Some((labels, gateway.last_sync?)));
+    let syncs = each().filter_map(|(labels, (_, last_sync))| Some((labels, last_sync?)));
     let (name, help) = (
         "gateway_last_sync_timestamp_seconds",
         "Time of a gateway's last sync, as a Unix time",
     );
     encode_gauge(encoder, name, help, syncs)
+}
+
+/// Returns the state and the last sync by the name of the gateway. Of several pods with one name, the worst state and the
+/// oldest sync count, so that an alert sees the pod with a problem.
+fn by_name(gateways: &[GatewaySeries]) -> BTreeMap<&str, (Option<GatewayState>, Option<i64>)> {
+    let badness = |state: Option<GatewayState>| match state {
+        Some(GatewayState::Synced) => 0,
+        None | Some(GatewayState::Pending) => 1,
+        Some(GatewayState::Error) => 2,
+        Some(GatewayState::MissingSidecar) => 3,
+    };
+    let mut named = BTreeMap::new();
+    for one in gateways {
+        let (state, last_sync) = named
+            .entry(&*one.name)
+            .or_insert((one.state, one.last_sync));
+        if badness(one.state) > badness(*state) {
+            *state = one.state;
+        }
+        *last_sync = [*last_sync, one.last_sync].into_iter().flatten().min();
+    }
+    named
 }
 
 /// Writes the end of the last token of each GitHub App, which objects may share.

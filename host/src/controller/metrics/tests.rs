@@ -98,9 +98,10 @@ fn pods_with_the_name_of_one_gateway_have_one_series() {
     let pod = |number: u8, state: &str| {
         serde_json::json!({
             "name": "blue", "namespace": "edge", "podName": format!("gw-{number}"), "syncStatus": state,
+            "lastSyncTime": format!("2026-03-01T12:00:{number:02}Z"),
         })
     };
-    let gateways = serde_json::json!([pod(0, "Error"), pod(1, "Synced")]);
+    let gateways = serde_json::json!([pod(1, "Pending"), pod(0, "Error"), pod(2, "Synced")]);
     let status = GatewaySyncStatus {
         discovered_gateways: serde_json::from_value(gateways).unwrap(),
         ..GatewaySyncStatus::default()
@@ -108,10 +109,12 @@ fn pods_with_the_name_of_one_gateway_have_one_series() {
     metrics.show(&key, false, &status, None, info("main"));
     let shown = text(&registry);
     let of_gateway = shown.iter().filter(|line| line.contains("gateway="));
-    let line =
-        r#"stoker_controller_gateway_sync_status{name="plant",namespace="edge",gateway="blue"} 1"#;
-    assert_eq!(of_gateway.collect::<Vec<_>>(), [line]);
-    let line = r#"stoker_controller_gateways_discovered{name="plant",namespace="edge"} 2"#;
+    let lines = [
+        r#"stoker_controller_gateway_sync_status{name="plant",namespace="edge",gateway="blue"} 2"#,
+        r#"stoker_controller_gateway_last_sync_timestamp_seconds{name="plant",namespace="edge",gateway="blue"} 1772366400"#,
+    ];
+    assert_eq!(of_gateway.collect::<Vec<_>>(), lines);
+    let line = r#"stoker_controller_gateways_discovered{name="plant",namespace="edge"} 3"#;
     assert!(shown.iter().any(|found| found == line), "{shown:#?}");
 }
 

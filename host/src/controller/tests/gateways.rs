@@ -224,17 +224,27 @@ async fn gateways_that_are_gone_disappear() {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_report_is_an_event_and_does_not_hide_the_others() {
     let bench = bench(&["gw-0", "gw-1"]);
-    report(&bench, &json!({"gw-0": "{", "gw-1": entry("Synced", 'a')}));
-    for expected in [1, 0] {
+    let synced = entry("Synced", 'a');
+    // The second change makes another agent unready, and the third makes another report unreadable.
+    for (first, second, expected) in [
+        ("{", synced.as_str(), Some("gw-0")),
+        ("{", "", None),
+        ("{", "[]", Some("gw-1")),
+        ("{", "[]", None),
+        (synced.as_str(), "[]", None),
+        // An event with the text of an earlier one would only be counted.
+        ("[]", "[]", Some("gw-0")),
+    ] {
+        report(&bench, &json!({"gw-0": first, "gw-1": second}));
         bench.pass().await.unwrap();
-        assert_eq!(bench.condition("AllGatewaysSynced").2, "1/2 synced");
         let events = bench.events();
-        let reported = events.iter().filter(|event| {
-            event.starts_with(
-                "Warning ReportInvalid: 1 agent(s) are not ready: gw-0 (the report is unreadable: ",
-            )
-        });
-        assert_eq!(reported.count(), expected, "{events:?}");
+        let about = "Warning ReportInvalid: 1 report(s) of agents cannot be read: ";
+        let named = |event: &String| Some(event.strip_prefix(about)?.split(' ').next()?.to_owned());
+        let named: Vec<_> = events.iter().filter_map(named).collect();
+        assert_eq!(named, Vec::from_iter(expected), "{events:?}");
+        let has_synced = first == synced || second == synced;
+        let count = format!("{}/2 synced", u8::from(has_synced));
+        assert_eq!(bench.condition("AllGatewaysSynced").2, count);
     }
 }
 
