@@ -66,7 +66,7 @@ test-senders:
 # Renders the Helm chart and compares it with the golden files, then installs it in a real kube-apiserver and runs the
 # commands of the documents, story by story. Builds helm and the control plane on first use.
 [doc("Tests the Helm chart: renders it, installs it in a real kube-apiserver, and runs the commands of the documents.")]
-test-chart: render-chart (chart-stories "values readme quick-start guide senders private injection agents migrating parts")
+test-chart: render-chart (chart-stories "values definition readme quick-start guide senders private injection agents migrating parts")
 
 # Builds the container image for this machine's architecture, and runs the same stories with it.
 test-image: && (chart-stories "readme quick-start guide senders private injection agents migrating parts" "--image" cargo_target / "image/stoker-" + image_arch + ".oci.tar" "--agent-image" cargo_target / "image/stoker-agent-" + image_arch + ".oci.tar")

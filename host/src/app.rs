@@ -1,6 +1,5 @@
 //! The commands, from their flags to their exit codes. This is the only module that combines the others.
 
-mod api_errors;
 mod host;
 mod injection;
 mod kubeconfig;

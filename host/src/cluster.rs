@@ -3,6 +3,7 @@
 //!
 //! The objects are read and written elsewhere: `request`, `controller` and `injection` have clients of their own.
 
+pub(crate) mod api_errors;
 pub mod events;
 pub mod leader;
 pub mod plugin_maps;

@@ -243,9 +243,11 @@ A Secret that is named wins over an inline secret.
 The number of replicas. Without leader election, only one may be the controller. Empty if an autoscaler sets the number.
 */}}
 {{- define "stoker-operator.replicas" -}}
+{{- $isSet := not (kindIs "invalid" .Values.replicaCount) }}
 {{- if not .Values.leaderElection.enabled }}
-{{- min 1 (default 1 .Values.replicaCount | int) }}
-{{- else if not (kindIs "invalid" .Values.replicaCount) }}
+{{- /* Not `default`, to which 0 is empty. */}}
+{{- ternary .Values.replicaCount 1 $isSet | int | min 1 }}
+{{- else if $isSet }}
 {{- int .Values.replicaCount }}
 {{- end }}
 {{- end }}

@@ -5,6 +5,7 @@
 {{- end }}
 {{- include "stoker-operator.validateName" . }}
 {{- include "stoker-operator.validateScope" . }}
+{{- include "stoker-operator.validateDefinition" . }}
 {{- include "stoker-operator.validateBudget" . }}
 {{- with .Values.webhookReceiver }}
 {{- if and (not .enabled) .httpRoute.enabled }}
@@ -74,6 +75,20 @@ right to read, so that a release with the scope `namespace` does not look for a 
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+A definition that is being deleted takes all objects with it, as soon as none has a finalizer: those of the new release too,
+whose Stoker removes the finalizers. Only a release that installs the definition looks for it, as Helm then reads it anyway;
+others may lack the right.
+*/}}
+{{- define "stoker-operator.validateDefinition" -}}
+{{- if .Values.crds.install }}
+{{- $crd := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "gatewaysyncs.stoker.io" | default dict }}
+{{- if dig "metadata" "deletionTimestamp" "" $crd }}
+{{- fail "crds.install: the definition gatewaysyncs.stoker.io is being deleted, and all GatewaySync objects with it; remove the finalizer of each object (kubectl get gatewaysyncs -A), wait until the definition is gone, and try again" }}
 {{- end }}
 {{- end }}
 {{- end }}

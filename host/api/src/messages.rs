@@ -1,10 +1,25 @@
 //! The messages of conditions and reports in which a program looks for something: how they are written, and how they are
 //! read. A user reads them too, so their texts stay as they are.
 
-/// Returns the message about a Secret that does not exist, or may not be read. `label` is its purpose.
+/// Returns the message about a Secret that does not exist. `label` is its purpose.
 #[must_use]
 pub fn missing_secret(label: &str, name: &str, why: &str) -> String {
     format!("{label} secret {name:?} not found: {why}")
+}
+
+/// What follows the name of a Secret that may not be read.
+const UNREADABLE: &str = " may not be read: ";
+
+/// Returns the message about a Secret that Stoker may not read. `label` is its purpose.
+#[must_use]
+pub fn unreadable_secret(label: &str, name: &str, why: &str) -> String {
+    format!("{label} secret {name:?}{UNREADABLE}{why}")
+}
+
+/// Returns whether a message is about a Secret that Stoker may not read. It is about a Secret of the object, too.
+#[must_use]
+pub fn is_about_unreadable_secret(message: &str) -> bool {
+    is_about_secret(message) && message.contains(&format!("\"{UNREADABLE}"))
 }
 
 /// Returns whether a message is about a Secret of the object.
@@ -117,6 +132,11 @@ mod tests {
     #[test]
     fn what_is_written_is_recognised() {
         assert!(is_about_secret(&missing_secret("token", "t", "gone")));
+        let unreadable = unreadable_secret("token", "t", "forbidden");
+        assert_eq!(unreadable, "token secret \"t\" may not be read: forbidden");
+        assert!(is_about_secret(&unreadable) && is_about_unreadable_secret(&unreadable));
+        let missing = missing_secret("token", "t", "gone");
+        assert!(!is_about_unreadable_secret(&missing));
         assert!(is_not_published(&not_published("not now")));
         assert!(!is_about_secret(&not_published("not now")));
         assert!(!is_not_published(&missing_secret("token", "t", "gone")));

@@ -22,9 +22,9 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde_json::json;
 use stoker_api::GatewaySync;
 
-use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
 use crate::cli::{ObjectName, OutputFormat, StatusFlags};
+use crate::cluster::api_errors::ApiError;
 use crate::cluster::written::GuardedSync;
 use view::ObjectView;
 
@@ -66,7 +66,7 @@ pub async fn show(client: &Client, flags: &StatusFlags, out: &mut impl Write) ->
         let api: Api<GatewaySync> = api(client, flags)?;
         let found = api.get(name).await.map_err(|error| {
             let namespace = api.namespace().unwrap_or_default();
-            in_words(error, Some(&format!("{namespace}/{name}")))
+            ApiError::of_request::<GatewaySync>(error, Some(&format!("{namespace}/{name}")))
         });
         return write(&[found?], flags, out);
     }
@@ -107,7 +107,7 @@ async fn list(api: &Api<GuardedSync>) -> Result<(Vec<GatewaySync>, usize)> {
     let (mut objects, mut all) = (Vec::new(), 0);
     loop {
         let page = api.list(&params).await;
-        let page = page.map_err(|error| in_words(error, None))?;
+        let page = page.map_err(|error| ApiError::of_request::<GuardedSync>(error, None))?;
         all += page.items.len();
         objects.extend(page.items.into_iter().filter_map(readable));
         let token = page.metadata.continue_.filter(|token| !token.is_empty());
@@ -189,8 +189,8 @@ async fn follow_events(
             }
             // The watch is started again after a pause.
             Some(Err(error)) => {
-                let error = of_watch(error);
-                tracing::error!(error = %stoker_report::chain(error.as_ref()), "the watch was interrupted");
+                let error = ApiError::of_watch::<GuardedSync>(error);
+                tracing::error!(error = %stoker_report::chain(&error), "the watch was interrupted");
                 continue;
             }
             None if clear => {}

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
@@ -20,10 +20,10 @@ use stoker_api::request;
 use stoker_api::{DiscoveredGateway, GatewaySync, GatewaySyncStatus};
 use tokio::time::Instant;
 
-use super::api_errors::{in_words, of_watch};
 use super::kubeconfig;
 use super::unhandled::Unhandled;
 use crate::cli::SyncFlags;
+use crate::cluster::api_errors::ApiError;
 
 /// The name of the writer in `managedFields`.
 const FIELD_MANAGER: &str = "stoker-sync";
@@ -66,7 +66,8 @@ pub async fn sync(client: &Client, flags: &SyncFlags, out: &mut impl Write) -> R
     let object = &flags.object;
     let objects = Api::<GatewaySync>::namespaced(client.clone(), object.namespace());
     let found = objects.get(object.name()).await;
-    let found = found.map_err(|error| in_words(error, Some(&object.to_string())))?;
+    let found = found
+        .map_err(|error| ApiError::of_request::<GatewaySync>(error, Some(&object.to_string())))?;
     if found.spec.is_paused() {
         bail!("{object} is paused: set spec.paused to false, and request the sync again");
     }
@@ -148,7 +149,9 @@ async fn write_request(client: &Client, found: &GatewaySync, flags: &SyncFlags) 
     let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
     let written = objects.patch(flags.object.name(), &params, &patch).await;
     let object = flags.object.to_string();
-    written.map_err(|error| in_words(error, Some(&object)).context("cannot write the request"))?;
+    written
+        .map_err(|error| ApiError::of_request::<GatewaySync>(error, Some(&object)))
+        .context("cannot write the request")?;
     Ok(requested_at)
 }
 
@@ -220,8 +223,8 @@ fn object_of(event: watcher::Result<watcher::Event<GatewaySync>>) -> Option<Seen
         Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
         // The watch is started again after a pause.
         Err(error) => {
-            let error = of_watch(error);
-            tracing::error!(error = %stoker_report::chain(error.as_ref()), "the watch was interrupted");
+            let error = ApiError::of_watch::<GatewaySync>(error);
+            tracing::error!(error = %stoker_report::chain(&error), "the watch was interrupted");
             None
         }
     }

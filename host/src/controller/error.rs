@@ -100,7 +100,7 @@ pub enum ControllerError {
 
 /// A Secret that the object refers to does not exist, or may not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", messages::missing_secret(label, name, why))]
+#[error("{}", self.message())]
 pub(super) struct MissingSecret {
     /// The purpose of the Secret.
     pub(super) label: &'static str,
@@ -108,12 +108,19 @@ pub(super) struct MissingSecret {
     pub(super) name: String,
     /// The answer of the API server.
     pub(super) why: String,
+    /// Whether it may not be read. Then it is not known whether it exists.
+    pub(super) is_forbidden: bool,
 }
 
 impl MissingSecret {
     /// Returns the key of a Secret. A name with a slash would be the path of another object.
     pub(super) fn key(label: &'static str, namespace: &str, name: &str) -> Result<ObjectKey, Self> {
-        ObjectKey::new(namespace, name).map_err(|error| Self::new(label, name, error.to_string()))
+        ObjectKey::new(namespace, name).map_err(|error| Self {
+            label,
+            name: name.to_owned(),
+            why: error.to_string(),
+            is_forbidden: false,
+        })
     }
 
     /// Returns the answer to a read of a Secret. A Secret that is missing, or may not be read, is a result and not an
@@ -128,15 +135,24 @@ impl MissingSecret {
             Err(ControllerError::Refused { status, .. })
                 if status.is_not_found() || status.is_forbidden() =>
             {
-                Ok(Err(Self::new(label, name, status.message)))
+                Ok(Err(Self {
+                    label,
+                    name: name.to_owned(),
+                    is_forbidden: status.is_forbidden(),
+                    why: status.message,
+                }))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn new(label: &'static str, name: &str, why: String) -> Self {
-        let name = name.to_owned();
-        Self { label, name, why }
+    fn message(&self) -> String {
+        let message = if self.is_forbidden {
+            messages::unreadable_secret
+        } else {
+            messages::missing_secret
+        };
+        message(self.label, &self.name, &self.why)
     }
 }
 

@@ -62,17 +62,22 @@ struct StoredStatus {
 /// not the whole list.
 pub(super) type GuardedObject = DeserializeGuard<StoredObject>;
 
+/// The name of the watch.
+const WATCH: &str = "receiver-objects";
+
 /// The objects, as the watch reported them last.
 pub struct ObjectCache {
     store: Store<GuardedObject>,
     listed: OnceCell<()>,
+    watches: WatchMetrics,
 }
 
 impl ObjectCache {
-    pub(super) fn new(store: Store<GuardedObject>) -> Self {
+    pub(super) fn new(store: Store<GuardedObject>, watches: WatchMetrics) -> Self {
         Self {
             store,
             listed: OnceCell::new(),
+            watches,
         }
     }
 
@@ -80,6 +85,12 @@ impl ObjectCache {
     #[must_use]
     pub fn is_listed(&self) -> bool {
         self.listed.initialized()
+    }
+
+    /// Returns the last error of the watch in words, if there was one.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        self.watches.last_error(WATCH)
     }
 
     /// Waits until the objects were listed once.
@@ -187,10 +198,10 @@ where
     };
     let writer = reflector::store::Writer::default();
     let store = writer.as_reader();
-    let cache = Arc::new(ObjectCache::new(store.clone()));
+    let cache = Arc::new(ObjectCache::new(store.clone(), metrics.clone()));
     let events = watcher(api, watcher::Config::default());
     let events = metrics
-        .resumed("receiver-objects", events)
+        .resumed(WATCH, events)
         .modify(drop_unused)
         .reflect(writer);
     let listed = Arc::clone(&cache);
@@ -253,7 +264,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_waiter_is_woken_when_the_objects_are_listed() {
         let mut writer = reflector::store::Writer::default();
-        let cache = Arc::new(ObjectCache::new(writer.as_reader()));
+        let cache = Arc::new(ObjectCache::new(
+            writer.as_reader(),
+            WatchMetrics::default(),
+        ));
         let mut waiting = JoinSet::new();
         for _ in 0..3 {
             let cache = Arc::clone(&cache);

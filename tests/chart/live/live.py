@@ -17,6 +17,7 @@ import tempfile
 from agents import Agents
 from cluster import Cluster
 from container import ArchivedImage, ProgramImage
+from definition import Definition
 from guide import Guide
 from injection import Injection
 from migrating import Migrating
@@ -28,7 +29,7 @@ from senders import Senders
 from story import ROOT
 from values import Values
 
-STORIES = (Values, Readme, QuickStart, Guide, Senders, Private, Injection, Agents, Migrating, Parts)
+STORIES = (Values, Definition, Readme, QuickStart, Guide, Senders, Private, Injection, Agents, Migrating, Parts)
 STORIES = {story.NAME: story for story in STORIES}
 
 

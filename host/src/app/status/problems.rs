@@ -124,9 +124,23 @@ impl Searched<'_> {
         gateways.filter(move |one| one.sync_status == Some(state))
     }
 
-    /// The problems that only the condition Ready reports: a Secret that is missing, and a commit that is not published.
+    /// The remedy for a Secret that Stoker may not read. Without `rbac.secretNamespaces`, it may read all Secrets unless
+    /// somebody wrote the rights by hand.
+    fn permit(&self) -> String {
+        let Self { namespace, .. } = self;
+        format!(
+            "add the namespace {namespace} to rbac.secretNamespaces in the Helm values, or, if that is empty, give Stoker \
+             the right to read the Secret"
+        )
+    }
+
+    /// The problems that only the condition Ready reports: a Secret that is missing or may not be read, and a commit that
+    /// is not published.
     fn unpublished(&self) -> Option<Problem> {
         let (message, _) = self.found(condition::READY, "False")?;
+        if messages::is_about_unreadable_secret(message) {
+            return Some(problem(true, message, self.permit()));
+        }
         if messages::is_about_secret(message) {
             let namespace = &self.namespace;
             let remedy = format!(
@@ -155,7 +169,9 @@ impl Searched<'_> {
         let Self {
             namespace, name, ..
         } = self;
-        let remedy = if why != reason::REF_RESOLUTION_FAILED {
+        let remedy = if messages::is_about_unreadable_secret(message) {
+            self.permit()
+        } else if why != reason::REF_RESOLUTION_FAILED {
             self.edit("correct spec.git.auth, or its Secret")
         } else if let Some(remedy) = Cause::of(message).remedy() {
             self.edit(remedy)

@@ -106,14 +106,14 @@ async fn a_commit_is_reported_but_not_published_without_the_api_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forbidden_secret_is_a_missing_secret() {
+async fn a_forbidden_secret_is_waited_for_as_a_missing_one() {
     let bench = Bench::new(&GatewaySync::sample());
     bench
         .api
         .refuse(&format!("GET {API_KEY}"), 403, "forbidden by somebody");
     assert_eq!(bench.pass().await.unwrap(), after(30));
     let message =
-        "gateway API key secret \"api-key\" not found: forbidden by somebody (retry in 30s)";
+        "gateway API key secret \"api-key\" may not be read: forbidden by somebody (retry in 30s)";
     assert_eq!(ready(&bench), reconciling(message));
 }
 

@@ -64,6 +64,7 @@ fn blocked() -> Blocked {
         label: "token",
         name: "t".to_owned(),
         why: "gone".to_owned(),
+        is_forbidden: false,
     };
     let delay = Duration::from_secs(30);
     let retry = Retry { delay, left: delay };

@@ -14,13 +14,27 @@ fn check_problem(change: &Value, message: &str, remedy: &str) {
 }
 
 /// Conditions that report a problem: type, status, reason and message, and a part of the remedy.
-const CONDITIONS: [(&str, &str, &str, &str, &str); 11] = [
+const CONDITIONS: [(&str, &str, &str, &str, &str); 13] = [
     (
         "Ready",
         "False",
         "Reconciling",
         "token secret \"t\" not found",
         "create the Secret in the namespace edge",
+    ),
+    (
+        "Ready",
+        "False",
+        "Reconciling",
+        "gateway API key secret \"gateway-api\" may not be read: secrets is forbidden",
+        "add the namespace edge to rbac.secretNamespaces",
+    ),
+    (
+        "RefResolved",
+        "False",
+        "RefResolutionFailed",
+        "Ref resolution failed: known hosts secret \"hosts\" may not be read: secrets is forbidden",
+        "add the namespace edge to rbac.secretNamespaces",
     ),
     (
         "Ready",

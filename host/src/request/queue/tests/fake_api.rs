@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::cluster::events::EventQueue;
+use crate::cluster::watch_backoff::WatchMetrics;
 use crate::cluster::written::WrittenObjects;
 use crate::delivery::{Fingerprint, Signed};
 use crate::fake_client;
@@ -196,7 +197,7 @@ pub(super) fn requester_with(
     let (events, _) = EventQueue::new("test");
     Requester::new(
         api.client(),
-        Arc::new(ObjectCache::new(store)),
+        Arc::new(ObjectCache::new(store, WatchMetrics::default())),
         events,
         None,
         WrittenObjects::default(),
