@@ -17,7 +17,7 @@ impl Fixture {
         let plugin = plugins.find(|plugin| plugin.origin().to_string() == file);
         let plugin = plugin.unwrap();
         let setting = plugin.tuning().settings.get("ref").cloned();
-        (plugin.descriptor().name.to_string(), setting)
+        (plugin.descriptor().name.clone(), setting)
     }
 
     #[track_caller]
