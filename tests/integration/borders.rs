@@ -115,7 +115,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ),
     ("delivery", &[]),
     ("github_app", &[]),
-    ("injection", &["server"]),
+    ("injection", &["sampling", "server"]),
     ("lookups", &[]),
     ("operations", &["auth", "metrics", "plugin", "request"]),
     ("payload", &[]),
