@@ -21,28 +21,22 @@ pub enum ClusterConfigError {
         /// What is wrong with it.
         source: KubeconfigError,
     },
-    /// The current context of the file cannot be used.
-    #[error("cannot use the kubeconfig file {}", .path.display())]
+    /// The current context cannot be used.
+    #[error("cannot use the {name}")]
     Use {
-        /// The file.
-        path: PathBuf,
+        /// The kubeconfig, in words.
+        name: String,
         /// What is wrong with it.
         source: KubeconfigError,
     },
-    /// The proxy to the API server of the file cannot be used.
-    #[error("cannot use the kubeconfig file {}", .path.display())]
+    /// The proxy to the API server cannot be used.
+    #[error("cannot use the {name}")]
     Proxy {
-        /// The file.
-        path: PathBuf,
+        /// The kubeconfig, in words.
+        name: String,
         /// What is wrong with the proxy.
         source: ProxyError,
     },
-    /// The current context of the default kubeconfig cannot be used.
-    #[error("cannot use the default kubeconfig")]
-    UseDefault(#[source] KubeconfigError),
-    /// The proxy to the API server of the default kubeconfig cannot be used.
-    #[error("cannot use the default kubeconfig")]
-    DefaultProxy(#[source] ProxyError),
     /// There is no default kubeconfig, and no service account of a pod.
     #[error("there is no {files}, and no service account of a pod: {pod}")]
     NotFound {
@@ -59,16 +53,8 @@ pub enum ClusterConfigError {
 ///
 /// Fails if the file or the proxy cannot be used.
 pub async fn of_file(path: &Path) -> Result<Config, ClusterConfigError> {
-    let file = read(path)?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-    let config = config.map_err(|source| ClusterConfigError::Use {
-        path: path.to_owned(),
-        source,
-    })?;
-    proxy::with_proxy(config).map_err(|source| ClusterConfigError::Proxy {
-        path: path.to_owned(),
-        source,
-    })
+    let name = || format!("kubeconfig file {}", path.display());
+    configured(read(path)?, name).await
 }
 
 /// Returns the configuration of the default kubeconfig, or else of the service account of the pod. The default is the
@@ -88,9 +74,23 @@ pub async fn default_or_pod() -> Result<Config, ClusterConfigError> {
             pod,
         });
     };
+    configured(file, || "default kubeconfig".to_owned()).await
+}
+
+/// Returns the configuration of the current context, with the proxy to its API server. `name` is for errors.
+async fn configured(
+    file: Kubeconfig,
+    name: impl Fn() -> String,
+) -> Result<Config, ClusterConfigError> {
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-    let config = config.map_err(ClusterConfigError::UseDefault)?;
-    proxy::with_proxy(config).map_err(ClusterConfigError::DefaultProxy)
+    let config = config.map_err(|source| ClusterConfigError::Use {
+        name: name(),
+        source,
+    })?;
+    proxy::with_proxy(config).map_err(|source| ClusterConfigError::Proxy {
+        name: name(),
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<Kubeconfig, ClusterConfigError> {

@@ -1,11 +1,15 @@
 //! The fields of a pod that the injection reads.
 //!
 //! All others keep the form in which they were sent: the answer is a patch. A value that is `null` is absent, as in the
-//! API server.
+//! API server. Elements of lists without a name are not kept, because millions of `{}` would fill the memory, and the API
+//! server refuses the pod.
 
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A pod that somebody creates.
@@ -31,10 +35,10 @@ struct Metadata {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
-    init_containers: Option<Vec<Container>>,
+    init_containers: Option<Named<Container>>,
     #[serde(deserialize_with = "filled")]
-    containers: Vec<Container>,
-    volumes: Option<Vec<Volume>>,
+    containers: Named<Container>,
+    volumes: Option<Named<Volume>>,
 }
 
 /// A container of a pod.
@@ -45,7 +49,7 @@ pub(super) struct Container {
     #[serde(deserialize_with = "filled")]
     pub(super) name: String,
     #[serde(deserialize_with = "filled")]
-    volume_mounts: Vec<Mount>,
+    volume_mounts: Named<Mount>,
 }
 
 /// A volume in a container.
@@ -65,6 +69,66 @@ pub(super) struct Mount {
 struct Volume {
     #[serde(deserialize_with = "filled")]
     name: String,
+}
+
+/// The elements of a list that have a name.
+#[derive(Debug, Clone)]
+struct Named<T>(Vec<T>);
+
+/// An element of a list, which needs a name.
+trait HasName {
+    fn name(&self) -> &str;
+}
+
+impl HasName for Container {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl HasName for Mount {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl HasName for Volume {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: HasName + Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        value.deserialize_seq(Elements(PhantomData))
+    }
+}
+
+/// Visits a list one element after the other, so that those without a name are never in memory together.
+struct Elements<T>(PhantomData<T>);
+
+impl<'de, T: HasName + Deserialize<'de>> Visitor<'de> for Elements<T> {
+    type Value = Named<T>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Named<T>, A::Error> {
+        let mut named = Vec::new();
+        while let Some(element) = list.next_element::<T>()? {
+            if !element.name().is_empty() {
+                named.push(element);
+            }
+        }
+        Ok(Named(named))
+    }
 }
 
 fn filled<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
@@ -102,15 +166,14 @@ impl Pod {
 
     /// Returns the init containers, or `None` if the pod has no list of them.
     pub(super) fn init_containers(&self) -> Option<&[Container]> {
-        self.spec.init_containers.as_deref()
+        let list = self.spec.init_containers.as_ref();
+        list.map(|list| &*list.0)
     }
 
     /// Returns the volumes that the containers mount, in the order of the containers.
     pub(super) fn mounts(&self) -> impl Iterator<Item = &Mount> {
-        self.spec
-            .containers
-            .iter()
-            .flat_map(|container| &container.volume_mounts)
+        let containers = self.spec.containers.0.iter();
+        containers.flat_map(|container| &container.volume_mounts.0)
     }
 
     /// Returns whether the pod has a list of volumes.
@@ -120,7 +183,7 @@ impl Pod {
 
     /// Returns the names of the volumes.
     pub(super) fn volumes(&self) -> impl Iterator<Item = &str> {
-        let volumes = self.spec.volumes.iter().flatten();
+        let volumes = self.spec.volumes.iter().flat_map(|list| &list.0);
         volumes.map(|volume| volume.name.as_str())
     }
 }
@@ -175,6 +238,21 @@ mod tests {
             assert!(!pod.has_labels() && !pod.has_volumes());
             assert!(pod.mounts().next().is_none());
         }
+    }
+
+    #[test]
+    fn elements_without_a_name_are_not_kept() {
+        let empty = json!([{}, { "name": null }, { "name": "" }]);
+        let pod = json!({ "spec": {
+            "containers": [{}, { "name": "gateway", "volumeMounts": empty }],
+            "initContainers": empty,
+            "volumes": empty,
+        } });
+        let pod = Pod::deserialize(pod).unwrap();
+        assert_eq!(pod.spec.containers.0.len(), 1);
+        assert!(pod.mounts().next().is_none() && pod.volumes().next().is_none());
+        // The patch appends to the lists that the pod has.
+        assert!(pod.init_containers().is_some_and(<[_]>::is_empty) && pod.has_volumes());
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl Lane {
         // a new call would wait for about thirty turns.
         let runtime = runtime::Builder::new_current_thread()
             .global_queue_interval(1)
+            // A call waits for an instance for a limited time.
             .enable_time()
             .build()
             .map_err(SandboxError::Thread)?;

@@ -99,16 +99,18 @@ pub(super) fn decide(
     {
         return repeat(state, detection, commit, later.is_some());
     }
-    let accepted = state.accepted.with(announcement, detection, now);
+    let accepted = || state.accepted.with(announcement, detection, now);
     // A second lookup of the followed branch changes nothing.
     if let Some(last) = later.filter(|_| !state.follows_branch(detection)) {
         // The forge reports a release and the push of its tag.
         if is_requested_tag(state, detection, &last.git_ref) {
+            let accepted = accepted();
             return Decision::AlreadySet { git_ref, accepted };
         }
         let (git_ref, at) = (last.git_ref.clone(), last.at);
         return Decision::Keep(Submitted::Ignored(Ignored::Superseded { git_ref, at }));
     }
+    let accepted = accepted();
     let kind = match state.need(detection) {
         Need::AlreadyRequested => return Decision::AlreadySet { git_ref, accepted },
         // The request that is not handled yet is that of the later event, with the commit of that one.

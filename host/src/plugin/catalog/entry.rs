@@ -269,7 +269,10 @@ impl Entry {
 
     /// Logs once the reason why the entry cannot be used. Returns whether the reason changed.
     pub(super) fn refuse(&mut self, loader: &Loader, error: &LoadError) -> bool {
-        let why = stoker_report::chain(error).to_string();
+        let mut why = stoker_report::chain(error).to_string();
+        if matches!(error, LoadError::Describe(_)) {
+            why.push_str("; `stoker plugin check` explains what to change");
+        }
         if self.refused.as_ref() == Some(&why) {
             return false;
         }

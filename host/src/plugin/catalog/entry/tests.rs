@@ -59,3 +59,21 @@ fn a_machine_that_is_busy_is_no_fault_of_a_plugin() {
     assert!(may_pass(&LoadError::NoThread(source())));
     assert!(!may_pass(&LoadError::Unreadable(source())));
 }
+
+#[test]
+fn a_refusal_says_where_a_failed_description_is_explained() {
+    let loader = Loader {
+        sandbox: Sandbox::new(Capacity::default()).unwrap().into(),
+        metrics: Metrics::new().plugin,
+    };
+    let limit = Duration::from_millis(50);
+    let mut entry = Entry::new(Origin::File("acme.wasm".to_owned()));
+    entry.refuse(&loader, &LoadError::Describe(CallError::TimedOut { limit }));
+    let PluginState::Refused { why } = entry.state() else {
+        panic!("{:?}", entry.state());
+    };
+    assert!(
+        why.ends_with("`stoker plugin check` explains what to change"),
+        "{why}"
+    );
+}
