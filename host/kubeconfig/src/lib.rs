@@ -7,19 +7,28 @@ use std::path::{Path, PathBuf};
 
 use kube::Config;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use serde_saphyr::{SnippetMode, UserMessageFormatter};
 
 pub use proxy::ProxyError;
 
 /// The configuration of a client of the Kubernetes API cannot be made. The texts have no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterConfigError {
-    /// The file is missing, cannot be read, or is not a kubeconfig.
+    /// The file is missing or cannot be read, or does not fit the files before it.
     #[error("cannot read the kubeconfig file {}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: KubeconfigError,
+    },
+    /// The file is not a kubeconfig.
+    #[error("cannot read the kubeconfig file {}: {why}", .path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The fault and its position, without a value of the file.
+        why: String,
     },
     /// The current context cannot be used.
     #[error("cannot use the {name}")]
@@ -94,8 +103,44 @@ async fn configured(
 }
 
 fn read(path: &Path) -> Result<Kubeconfig, ClusterConfigError> {
-    Kubeconfig::read_from(path).map_err(|source| ClusterConfigError::Read {
-        path: path.to_owned(),
-        source,
+    let path = path.to_owned();
+    Kubeconfig::read_from(&path).map_err(|error| match error {
+        KubeconfigError::Parse(error) => ClusterConfigError::Parse {
+            path,
+            why: without_content(&error),
+        },
+        source => ClusterConfigError::Read { path, source },
     })
+}
+
+/// Returns the text of an error without the lines of the file, which may contain a token or a key.
+fn without_content(error: &serde_saphyr::Error) -> String {
+    let options = serde_saphyr::render_options! {
+        formatter: &UserMessageFormatter,
+        snippets: SnippetMode::Off,
+    };
+    stoker_report::without_values(&error.render_with_options(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_nothing_of_a_kubeconfig() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("kubeconfig");
+        for text in [
+            "users:\n- user:\n    token: s3cret\n  bad: [\n",
+            "users:\n- name: a\n  user: {token: [s3cret]}\n",
+            "users: s3cret\n",
+            "users:\n- name: a\n  user: s3cret\n",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = read(&path).unwrap_err();
+            let shown = format!("{} {error:?}", stoker_report::chain(&error));
+            assert!(shown.contains("line"), "{shown}");
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+    }
 }
